@@ -36,6 +36,7 @@
 pub mod bounds;
 pub mod currency;
 mod envelope;
+pub mod erasure;
 #[cfg(test)]
 mod golden;
 mod ids;

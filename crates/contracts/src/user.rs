@@ -79,6 +79,15 @@ pub struct UserDeleted {
     pub user_id: UserId,
 }
 
+/// `user.erasure_timed_out`: not all readers of `user.deleted` have confirmed in time that they erased the
+/// user (`erasure.confirmed`). From user-service to itself, scheduled with the deletion.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct UserErasureTimedOut {
+    /// Who was deleted.
+    pub user_id: UserId,
+}
+
 /// `user.email_verification_requested`: somebody is to prove that an address is theirs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -224,6 +233,15 @@ impl Event for UserUpdated {
 
 impl Event for UserDeleted {
     const TYPE: &'static str = "user.deleted";
+    const EXCHANGE: &'static str = "user_exchange";
+
+    fn aggregate_id(&self) -> Uuid {
+        self.user_id.as_uuid()
+    }
+}
+
+impl Event for UserErasureTimedOut {
+    const TYPE: &'static str = "user.erasure_timed_out";
     const EXCHANGE: &'static str = "user_exchange";
 
     fn aggregate_id(&self) -> Uuid {
@@ -449,5 +467,10 @@ mod tests {
     #[test]
     fn user_deleted() {
         assert_golden("user-service", UserDeleted { user_id: USER });
+    }
+
+    #[test]
+    fn user_erasure_timed_out() {
+        assert_golden("user-service", UserErasureTimedOut { user_id: USER });
     }
 }

@@ -12,8 +12,9 @@
 //! has it or gives up on it, and then it is a dead letter. So an erasure is remembered for
 //! `[consumer] inbox_retention`, which is longer than any redelivery can take.
 //!
-//! The event of the deletion itself, whose type ends with `.deleted`, stays among the dead letters: it
-//! holds an id, and what it asks for is still to be done.
+//! The event of the deletion itself, whose type ends with `.deleted`, stays among the dead letters, and so
+//! does the time-out of whoever waits for the erasure (`.erasure_timed_out`): they hold an id, and what they
+//! ask for is still to be done.
 
 use std::collections::{BTreeSet, HashSet};
 use std::convert::Infallible;
@@ -38,8 +39,8 @@ const REPEATED_AFTER: Duration = Duration::from_mins(10);
 const AGAIN_AFTER: Duration = Duration::from_secs(30);
 /// Dead letters that are asked about at a time.
 const BATCH: usize = 500;
-/// How the type of an event ends that tells of a deletion.
-const DELETED: &str = ".deleted";
+/// How the types of events end that have an erasure seen through.
+const STAY: [&str; 2] = [".deleted", ".erasure_timed_out"];
 /// Bytes of an id as it is written with hyphens.
 const ID_BYTES: usize = 36;
 
@@ -186,13 +187,14 @@ struct NamedIds {
 }
 
 impl NamedIds {
-    /// None of a message that names nobody, or tells of a deletion.
+    /// None of a message that names nobody, or that an erasure needs.
     fn of(dead_letter: &DeadLetter, mut raw: Raw) -> Option<Self> {
-        let is_deletion = dead_letter.event_type.as_ref().is_some_and(|it| it.ends_with(DELETED));
+        let event_type = dead_letter.event_type.as_deref().unwrap_or_default();
+        let stays = STAY.iter().any(|end| event_type.ends_with(end));
         let ids = ids_in(&raw.data);
         // What it says is not needed any more: only to tell the broker that it goes.
         (raw.data, raw.properties) = (Vec::new(), BasicProperties::default());
-        (!is_deletion && !ids.is_empty()).then_some(Self { raw, ids })
+        (!stays && !ids.is_empty()).then_some(Self { raw, ids })
     }
 }
 

@@ -17,12 +17,16 @@
 //! - **Correlation.** The key is what the events of one process have in common, such as the order's id.
 //! - **Time-outs.** A state's deadline is an event that is [scheduled](crate::schedule) with the state
 //!   and comes back through the service's own queue. It may be under way already when another step
-//!   cancels it: so a step must ignore a time-out that its state does not wait for.
+//!   cancels it: so a step must ignore a time-out that its state does not wait for. A step that leaves
+//!   the process waiting for the same time-out [keeps](Step::keep_deadline) it: one that set it again
+//!   while it is under way would have it come twice.
 //! - **Crash.** State, events and deadline are of one transaction: all or none.
 //! - **The end.** An ended process stays for `[consumer] inbox_retention`, so that what comes late finds
-//!   a state that ignores it; then the [cleaner](crate::inbox::Cleaner) deletes it.
+//!   a state that ignores it; then the [cleaner](crate::inbox::Cleaner) deletes it. One that does not end
+//!   stays: [`count_open`] finds those that take too long, also where a time-out was lost.
 //!
-//! `tests/it/process_manager.rs` has a whole one, from the first event to the compensation.
+//! user-service leads the erasure of a user so (`services/user-service/src/erasure.rs`);
+//! `tests/it/process_manager.rs` has one with a compensation.
 
 use std::fmt;
 use std::time::Duration;
@@ -36,6 +40,7 @@ use sqlx::PgConnection;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::consumer::Verdict;
 use crate::message;
 use crate::outbox::{EnqueueError, Outbox, Row};
 use crate::schedule;
@@ -61,8 +66,18 @@ pub trait Process {
 pub struct Step<S> {
     state: S,
     events: Vec<Box<dyn AnyEvent>>,
-    deadline: Option<(DateTime<Utc>, Box<dyn AnyEvent>)>,
+    deadline: Deadline,
     has_ended: bool,
+}
+
+/// Until when a state waits.
+enum Deadline {
+    /// Without end.
+    None,
+    /// As long as the state before.
+    Kept,
+    /// Until then; then the event is published.
+    At(DateTime<Utc>, Box<dyn AnyEvent>),
 }
 
 /// Why a step was not taken. The transaction is to be rolled back.
@@ -97,10 +112,22 @@ impl database::Fault for ProcessError {
     }
 }
 
+/// To the broker: a database that is away is not the message's fault; what cannot be read or written
+/// today is for people.
+impl From<ProcessError> for Verdict {
+    fn from(error: ProcessError) -> Self {
+        match error {
+            ProcessError::Database(error) => error.into(),
+            ProcessError::Enqueue(error) => error.into(),
+            ProcessError::Key | ProcessError::State { .. } => Self::dead_letter(error),
+        }
+    }
+}
+
 impl<S> Step<S> {
     /// To this state, with nothing to publish, no deadline, and more to come.
     pub fn to(state: S) -> Self {
-        Self { state, events: Vec::new(), deadline: None, has_ended: false }
+        Self { state, events: Vec::new(), deadline: Deadline::None, has_ended: false }
     }
 
     /// Publishes an event, such as a command to the next service, or the compensation of a step before.
@@ -114,7 +141,14 @@ impl<S> Step<S> {
     /// of the state before; without one, that is cancelled.
     #[must_use]
     pub fn deadline(mut self, at: DateTime<Utc>, event: impl Event) -> Self {
-        self.deadline = Some((at, Box::new(event)));
+        self.deadline = Deadline::At(at, Box::new(event));
+        self
+    }
+
+    /// Waits for no longer than the state before, whose deadline stays as it is, be it under way already.
+    #[must_use]
+    pub fn keep_deadline(mut self) -> Self {
+        self.deadline = Deadline::Kept;
         self
     }
 
@@ -131,6 +165,11 @@ impl<S> Step<S> {
         &self.state
     }
 
+    /// Whether the process ends with it.
+    pub fn has_ended(&self) -> bool {
+        self.has_ended
+    }
+
     /// The types of the events that it publishes.
     pub fn published(&self) -> impl Iterator<Item = &'static str> {
         self.events.iter().map(|event| event.event_type())
@@ -141,9 +180,21 @@ impl<S: fmt::Debug> fmt::Debug for Step<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Step")
             .field("published", &self.published().collect::<Vec<_>>())
-            .field("deadline", &self.deadline.as_ref().map(|(at, _)| at))
+            .field("deadline", &self.deadline)
             .field("has_ended", &self.has_ended)
             .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Deadline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("None"),
+            Self::Kept => f.write_str("Kept"),
+            Self::At(at, event) => {
+                f.debug_tuple("At").field(at).field(&event.event_type()).finish()
+            }
+        }
     }
 }
 
@@ -176,8 +227,8 @@ impl<E: Event> AnyEvent for E {
     }
 }
 
-/// Has a process of type `P` take the step of `message`, in the caller's transaction; false when the
-/// message does nothing. `key` is of 1 to [`KEY_BYTES_MAX`] bytes; `now` is the time of the events that
+/// Has a process of type `P` take the step of `message`, in the caller's transaction; gives the state that
+/// it leads to, none when the message does nothing. `key` is of 1 to [`KEY_BYTES_MAX`] bytes; `now` is the time of the events that
 /// are published, and `new_id` makes their ids.
 ///
 /// The caller has [claimed](crate::Delivery::claim) the message in the same transaction, commits, and then
@@ -192,7 +243,7 @@ pub async fn handle<P: Process>(
     now: DateTime<Utc>,
     mut new_id: impl FnMut() -> Uuid + Send,
     message: P::Message,
-) -> Result<bool, ProcessError> {
+) -> Result<Option<P::State>, ProcessError> {
     const { assert!(P::KIND.len() <= 64, "a process's kind is of 64 bytes at most") };
     if !(1..=KEY_BYTES_MAX).contains(&key.len()) {
         return Err(ProcessError::Key);
@@ -204,24 +255,31 @@ pub async fn handle<P: Process>(
         if before.version == 0 {
             delete(tx, P::KIND, key).await?;
         }
-        return Ok(false);
+        return Ok(None);
     };
     for event in &step.events {
         outbox.write(tx, &event.row(outbox, new_id(), now, message::now())?).await?;
     }
     let schedule_key = format!("{}:{key}", P::KIND);
-    if let Some((at, event)) = &step.deadline {
-        let checked = schedule::check(&schedule_key, *at);
-        checked.map_err(|fault| out_of_bounds(event.event_type(), fault))?;
-        let row = event.row(outbox, new_id(), *at, *at)?;
-        schedule::write(tx, &schedule_key, *at, &row).await?;
-    } else if before.deadline.is_some() {
-        outbox.cancel(tx, &schedule_key).await?;
-    }
+    let deadline = match &step.deadline {
+        Deadline::At(at, event) => {
+            let checked = schedule::check(&schedule_key, *at);
+            checked.map_err(|fault| out_of_bounds(event.event_type(), fault))?;
+            let row = event.row(outbox, new_id(), *at, *at)?;
+            schedule::write(tx, &schedule_key, *at, &row).await?;
+            Some(*at)
+        }
+        Deadline::Kept if !step.has_ended => before.deadline,
+        Deadline::Kept | Deadline::None => {
+            if before.deadline.is_some() {
+                outbox.cancel(tx, &schedule_key).await?;
+            }
+            None
+        }
+    };
     let state = serde_json::to_value(&step.state).map_err(state_error)?;
-    let deadline = step.deadline.map(|(at, _)| at);
     save(tx, (P::KIND, key), &state, deadline, step.has_ended).await?;
-    Ok(true)
+    Ok(Some(step.state))
 }
 
 fn out_of_bounds(event_type: &'static str, fault: FieldFault) -> EnqueueError {
@@ -283,6 +341,20 @@ async fn delete(tx: &mut PgConnection, kind: &str, key: &str) -> Result<(), sqlx
         .execute(tx)
         .await
         .map(drop)
+}
+
+/// How many processes of type `P` began before then and have not ended.
+pub async fn count_open<P: Process>(
+    database: &Database,
+    begun_before: DateTime<Utc>,
+) -> Result<i64, sqlx::Error> {
+    let count = sqlx::query_scalar!(
+        r#"select count(*) as "count!" from messaging_processes
+           where kind = $1 and begun_at < $2 and ended_at is null"#,
+        P::KIND,
+        begun_before,
+    );
+    count.fetch_one(database).await
 }
 
 /// Deletes processes that ended longer ago than `older_than`; says how many.

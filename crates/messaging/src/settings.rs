@@ -1,6 +1,6 @@
 //! The settings of messaging: `message_queue.tsk`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -232,6 +232,14 @@ impl MessagingSettings {
             .get(key)
             .map(String::as_str)
             .ok_or_else(|| SettingsError::UnknownQueue(key.to_owned()))
+    }
+
+    /// The services that read an event, by `[subscriptions]`. A service's queue is called `<service>.events`;
+    /// of one that is called otherwise it is the queue's own name.
+    pub fn readers_of(&self, event_type: &str) -> BTreeSet<String> {
+        let keys = self.subscriptions.get(event_type).into_iter().flatten();
+        let queues = keys.filter_map(|key| self.queues.get(key));
+        queues.map(|queue| queue.strip_suffix(".events").unwrap_or(queue).to_owned()).collect()
     }
 
     /// The exchange's name of a key in `[exchanges]`.

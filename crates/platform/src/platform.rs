@@ -1,5 +1,7 @@
 //! What a service stands on.
 
+use std::collections::BTreeSet;
+
 use auth::{KeyRing, ServiceSecret, ServiceTokens, Tokens};
 use cache::ServiceCache;
 use chassis::BuildError;
@@ -144,6 +146,11 @@ impl Platform {
     pub fn issuer_client(&self, service: &str) -> Result<ServiceClient, BuildError> {
         let tokens = ServiceTokens::new(self.tokens.clone(), self.clock.clone());
         Ok(self.targets.client(service)?.with_tokens(tokens))
+    }
+
+    /// The services that read an event, by `[subscriptions]` of `message_queue.tsk`.
+    pub fn readers_of(&self, event_type: &str) -> BTreeSet<String> {
+        self.settings.messaging.readers_of(event_type)
     }
 
     /// Begins what [`Service::build`] gives.

@@ -87,6 +87,41 @@ impl TestDatabase {
                 panic!("cannot connect to the test database {}: {error}", self.name)
             })
     }
+
+    /// From now on no transaction that writes to `table` commits, as if its process had died just before.
+    /// One table at a time.
+    pub async fn refuse_commits(&self, table: &str) {
+        self.run(&format!(
+            "create sequence refused_commits;
+             create function refuse_commit() returns trigger language plpgsql as $$
+             begin
+                 -- A sequence goes on, whatever becomes of the transaction.
+                 perform nextval('refused_commits');
+                 raise exception 'a test refuses this commit';
+             end $$;
+             create constraint trigger refuse_commit after insert or update on {table}
+                 deferrable initially deferred for each row execute function refuse_commit()"
+        ))
+        .await;
+    }
+
+    /// Whether a commit was refused since [`refuse_commits`](Self::refuse_commits).
+    pub async fn has_refused_a_commit(&self) -> bool {
+        let refused = sqlx::query_scalar("select is_called from refused_commits");
+        let refused = refused.fetch_one(&self.pool().await).await;
+        refused.unwrap_or_else(|error| panic!("cannot look at {}: {error}", self.name))
+    }
+
+    /// Transactions commit again.
+    pub async fn allow_commits(&self) {
+        self.run("drop function refuse_commit() cascade; drop sequence refused_commits").await;
+    }
+
+    async fn run(&self, sql: &str) {
+        let run = sqlx::raw_sql(AssertSqlSafe(sql.to_owned()));
+        let run = run.execute(&self.pool().await).await;
+        run.unwrap_or_else(|error| panic!("cannot change {}: {error}", self.name));
+    }
 }
 
 impl Drop for TestDatabase {

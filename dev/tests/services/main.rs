@@ -283,6 +283,19 @@ fn an_event_is_kept_for_its_readers_alone(event: &Event, messaging: &Messaging) 
     }
 }
 
+/// user-service waits for every reader of a deletion: one that is silent is asked again for ever, and an alert tells.
+fn a_reader_of_a_deletion_confirms_it(service: &Service) -> Vec<String> {
+    let reads = service.said("Consumes").contains("user.deleted");
+    let confirms = service.said("Publishes").contains("erasure.confirmed");
+    let complaint = format!(
+        "{}: it reads `user.deleted`, and is waited for until it says that it has erased the user: enqueue \
+         `contracts::erasure::ErasureConfirmed` in the transaction that erases, and say at the head of src/lib.rs that \
+         it publishes `erasure.confirmed`",
+        service.name
+    );
+    if reads && !confirms { vec![complaint] } else { Vec::new() }
+}
+
 /// What it is for stands in docs/settings.md, and is all that an operator knows of it.
 fn each_setting_has_a_sentence(variables: &[Variable]) -> Vec<String> {
     let silent = variables.iter().filter(|variable| variable.meanings.is_empty());
@@ -301,6 +314,7 @@ fn what_a_service_says_of_itself_is_so() {
     let template = Service::load("sample-service", &root().join("dev/template/service"));
     for service in Service::all().iter().chain([&template]) {
         complaints.extend(each_route_is_asked_by_a_test(service));
+        complaints.extend(a_reader_of_a_deletion_confirms_it(service));
     }
     let platform = Service::platform();
     complaints.extend(each_route_has_a_row(&platform));
@@ -373,6 +387,10 @@ fn what_somebody_forgot_is_reported_with_the_place_that_mends_it() {
         (
             events_are_said(&service, &messaging, &with_event),
             "`Publishes` at the head of src/lib.rs lacks `notification.opened`",
+        ),
+        (
+            a_reader_of_a_deletion_confirms_it(&without("Publishes `erasure.confirmed`")),
+            "notification-service: it reads `user.deleted`, and is waited for",
         ),
         (
             each_event_has_a_golden_message_and_a_schema(&event, &|_| false),

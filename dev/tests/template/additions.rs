@@ -179,7 +179,7 @@ fn what_cannot_be_added_says_why_and_changes_nothing() {
         (vec!["new-route", "user", "POST", "/users/x", "--event", "seen"], "names none that"),
         (vec!["new-event", "notification", "updated"], "has a `updated_at` already"),
         (vec!["new-event", "payment", "comple-ted"], "is called `PaymentCompleted`"),
-        (vec!["new-handler", "user", "payment.refunded"], "there are: notification.failed,"),
+        (vec!["new-handler", "user", "payment.refunded"], "there are: erasure.confirmed,"),
         (vec!["new-handler", "user", "user.created"], "is what user-service itself says"),
         (vec!["new-column", "user", "sessions", "a", "text", "--nullable"], "is added by hand"),
         (vec!["new-column", "user", "users", "limit", "text", "--nullable"], "a column in SQL"),

@@ -6,6 +6,7 @@ mod bodies;
 mod calls;
 mod campaign;
 mod check_config;
+mod confirmations;
 mod crashes;
 mod deletions;
 mod erasure;

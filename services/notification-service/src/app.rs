@@ -21,7 +21,7 @@ pub struct NotificationService;
 impl Service for NotificationService {
     const NAME: &'static str = "notification-service";
     const QUEUE: &'static str = QUEUE;
-    const EXCHANGES: &'static [&'static str] = &[events::EXCHANGE];
+    const EXCHANGES: &'static [&'static str] = &[events::EXCHANGE, events::ERASURES];
     type Settings = Settings;
     type State = AppState;
 

@@ -97,11 +97,10 @@ impl Events {
         self.store.change_once(&message, user_id, decide).await
     }
 
-    /// Forgets how to reach the user.
+    /// Forgets how to reach the user, and confirms it.
     async fn user_deleted(self, deleted: Delivery<UserDeleted>) -> Result<(), Error> {
-        let user = deleted.data.user_id;
-        let gone = Contact::gone(user, deleted.timestamp);
-        self.store.change_once(&deleted.inbox_key(), user, |_| Ok((gone.clone(), vec![]))).await
+        let gone = Contact::gone(deleted.data.user_id, deleted.timestamp);
+        self.store.forget_once(&deleted.inbox_key(), gone).await
     }
 
     /// A mail with which an address is proven, to that address.

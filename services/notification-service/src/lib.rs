@@ -19,6 +19,7 @@
 //! `user.recovery_code_used`, `user.external_account_linked` and `user.external_account_unlinked` (notices),
 //! `payment.completed` (receipt), `payment.failed`.
 //! Publishes `notification.sent` and `notification.failed` to `notification.events`.
+//! Publishes `erasure.confirmed` to `erasure.events`, in answer to each `user.deleted`.
 //! Tables: `contacts` (whom we can write to), `notifications`, and those that all services have
 //! ([`platform`]).
 

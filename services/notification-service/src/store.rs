@@ -1,6 +1,6 @@
 //! All SQL is here and in `store/`. Contacts and notifications change through the store's methods only:
-//! `create` for requests, `change_once` for messages, `change` for the worker; what happened is
-//! saved and sent together or not at all.
+//! `create` for requests, `change_once` and `forget_once` for messages, `change` for the worker; what
+//! happened is saved and sent together or not at all.
 
 mod contacts;
 
@@ -141,15 +141,36 @@ impl Store {
         Ok(())
     }
 
+    /// Forgets a contact, as it is then, and confirms it, for a message; one seen before does nothing.
+    pub(crate) async fn forget_once(&self, message: &InboxKey, gone: Contact) -> Result<(), Error> {
+        self.database.transaction(|tx| self.forget(tx, message, &gone).scope_boxed()).await?;
+        self.outbox.wake();
+        Ok(())
+    }
+
+    async fn forget(
+        &self,
+        tx: &mut PgConnection,
+        message: &InboxKey,
+        gone: &Contact,
+    ) -> Result<(), Error> {
+        let user = gone.user_id;
+        if self.apply(tx, message, user, &|_| Ok((gone.clone(), vec![]))).await? {
+            events::confirm_erasure((&self.outbox, &self.clock), tx, user).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether the message is new, and applied.
     async fn apply(
         &self,
         tx: &mut PgConnection,
         message: &InboxKey,
         user: UserId,
         decide: &(impl Fn(Option<Contact>) -> ContactDecided + Sync),
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         if !message.claim(tx).await? {
-            return Ok(());
+            return Ok(false);
         }
         // One message at a time decides about a contact, also about one that has no row yet: of two
         // that both found none, the second would overwrite the first unseen.
@@ -165,7 +186,7 @@ impl Store {
             }
             self.insert(tx, user, message.message_id().as_str(), None, draft).await?;
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Whether one more of this kind is made for a user today. The caller holds the contact's lock.

@@ -27,7 +27,7 @@ pub struct PaymentService;
 impl Service for PaymentService {
     const NAME: &'static str = "payment-service";
     const QUEUE: &'static str = QUEUE;
-    const EXCHANGES: &'static [&'static str] = &[events::EXCHANGE];
+    const EXCHANGES: &'static [&'static str] = &[events::EXCHANGE, events::ERASURES];
     const CALLS: &'static [&'static str] = &[USER_SERVICE];
     type Settings = Settings;
     type State = AppState;

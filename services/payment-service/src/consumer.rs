@@ -41,12 +41,12 @@ impl Events {
         self.store.open_once(created, open).await
     }
 
-    /// Closes the customer, and erases what the user wrote.
+    /// Closes the customer, erases what the user wrote, and confirms it.
     async fn user_deleted(self, deleted: Delivery<UserDeleted>) -> Result<(), Error> {
         let id = self.clock.new_id();
         let user = deleted.data.user_id;
         let at = deleted.timestamp;
         let close = |before| Customer::closed(before, id, user, at);
-        self.store.change_once(&deleted.inbox_key(), user, close).await
+        self.store.close_once(&deleted.inbox_key(), user, close).await
     }
 }

@@ -1,6 +1,8 @@
 //! What happened to a payment, as the contract that the other services read.
 
 use chassis::Clock;
+use contracts::UserId;
+use contracts::erasure::ErasureConfirmed;
 use contracts::payment::{PaymentCompleted, PaymentFailed};
 use messaging::{EnqueueError, Outbox};
 use sqlx::PgConnection;
@@ -9,6 +11,9 @@ use crate::domain::{Event, Payment};
 
 /// The key in `[exchanges]` of what they are published through.
 pub(crate) const EXCHANGE: &str = <PaymentCompleted as contracts::Event>::EXCHANGE;
+
+/// The key in `[exchanges]` of what is answered to a deletion.
+pub(crate) const ERASURES: &str = <ErasureConfirmed as contracts::Event>::EXCHANGE;
 
 /// Writes the events to the outbox, in the transaction that saves the payment.
 pub(crate) async fn enqueue(
@@ -40,4 +45,13 @@ pub(crate) async fn enqueue(
         }
     }
     Ok(())
+}
+
+/// Says that what the service knew of a user is erased, in the transaction that erases it.
+pub(crate) async fn confirm_erasure(
+    (outbox, clock): (&Outbox, &Clock),
+    tx: &mut PgConnection,
+    user_id: UserId,
+) -> Result<(), EnqueueError> {
+    outbox.enqueue(tx, clock.new_id(), clock.now(), &ErasureConfirmed { user_id }).await
 }

@@ -15,6 +15,7 @@
 //!
 //! Asks user-service whether the user may pay. Charges through the payment provider, in a worker.
 //! Publishes `payment.completed` and `payment.failed` to `payment.events`.
+//! Publishes `erasure.confirmed` to `erasure.events`, in answer to each `user.deleted`.
 //! Consumes `user.created` (opens the customer) and `user.deleted` (closes it, and
 //! erases what the user wrote; what the law has kept stays: amounts, ids and times).
 //! Tables: `payments`, `payment_history`, `idempotency_keys`, `customers`, and those that all

@@ -1,5 +1,5 @@
 //! The only file with SQL. Payments change through the store's methods only: `create` for requests,
-//! `change` for the worker; customers through `open_once` and `change_once`, for messages. What
+//! `change` for the worker; customers through `open_once` and `close_once`, for messages. What
 //! happened is saved and sent together or not at all.
 
 mod keys;
@@ -152,14 +152,37 @@ impl Store {
         self.database.transaction(|tx| open(tx, messages.clone(), &opened).scope_boxed()).await
     }
 
-    /// Applies a message to a customer, once.
-    pub(crate) async fn change_once(
+    /// Closes a customer, erases what the user wrote, and confirms it, for a message; one seen before does
+    /// nothing.
+    pub(crate) async fn close_once(
         &self,
         message: &InboxKey,
         user: UserId,
-        decide: impl Fn(Option<Customer>) -> Customer + Send + Sync,
+        closed: impl Fn(Option<Customer>) -> Customer + Send + Sync,
     ) -> Result<(), Error> {
-        self.database.transaction(|tx| apply(tx, message, user, &decide).scope_boxed()).await
+        self.database
+            .transaction(|tx| self.close(tx, message, user, &closed).scope_boxed())
+            .await?;
+        self.outbox.wake();
+        Ok(())
+    }
+
+    async fn close(
+        &self,
+        tx: &mut PgConnection,
+        message: &InboxKey,
+        user: UserId,
+        closed: &(impl Fn(Option<Customer>) -> Customer + Sync),
+    ) -> Result<(), Error> {
+        if !message.claim(tx).await? {
+            return Ok(());
+        }
+        lock_customer(tx, user).await?;
+        let customer = closed(customer(&mut *tx, user).await?);
+        // What the user wrote goes by a trigger, so that it does wherever a customer is closed.
+        erasure::erase(tx, user.as_uuid()).await?;
+        save_customer(tx, &customer).await?;
+        Ok(events::confirm_erasure((&self.outbox, &self.clock), tx, user).await?)
     }
 
     /// One payment.
@@ -283,22 +306,7 @@ async fn open(
     Ok(())
 }
 
-/// Decides about a customer and saves it, unless the message came before.
-async fn apply(
-    tx: &mut PgConnection,
-    message: &InboxKey,
-    user: UserId,
-    decide: &(impl Fn(Option<Customer>) -> Customer + Sync),
-) -> Result<(), Error> {
-    if !message.claim(tx).await? {
-        return Ok(());
-    }
-    lock_customer(tx, user).await?;
-    let customer = decide(customer(&mut *tx, user).await?);
-    if customer.closed_at.is_some() {
-        // What the user wrote goes by a trigger, so that it does wherever a customer is closed.
-        erasure::erase(tx, user.as_uuid()).await?;
-    }
+async fn save_customer(tx: &mut PgConnection, customer: &Customer) -> Result<(), Error> {
     sqlx::query!(
         "insert into customers (id, user_id, opened_at, closed_at) values ($1, $2, $3, $4)
          on conflict (user_id) do update set closed_at = excluded.closed_at",

@@ -2,6 +2,8 @@
 
 use auth::password::Passwords;
 use auth::{Credentials, MailTokens, SealingKeys};
+use contracts::Event;
+use contracts::user::UserDeleted;
 use platform::{BuildError, Platform, PlatformSettings, Service, ServiceBuilder};
 use rate_limit::Backoff;
 use sqlx::migrate::Migrator;
@@ -10,6 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::config::Settings;
 use crate::consumer::{Events, QUEUE};
+use crate::erasure::ErasureTerms;
 use crate::external_issuer::ExternalIssuer;
 use crate::profiles::Profiles;
 use crate::routes::{self, AppState, Codes, ExportClients};
@@ -55,6 +58,9 @@ impl Service for UserService {
         let noted = audit.clone();
         let shown = profiles.clone();
         let sealing = SealingKeys::new(&settings.second_factor.keys)?;
+        let readers = platform.readers_of(UserDeleted::TYPE);
+        let erasures = ErasureTerms::new(readers, settings.erasure.confirm_within);
+        let outbox = (outbox, erasures);
         let store = Store::new(requests, outbox, clock.clone(), shown, noted, making, sealing);
         let background = store.clone().over(background);
         let [payments, notifications] =
@@ -88,6 +94,7 @@ impl Service for UserService {
         let publishing = background.clone();
         let reseal = settings.second_factor.reseal_interval;
         let resealing = background.clone();
+        let measured = background.clone();
         Ok(platform
             .service(state)
             .consumes(events.handlers())
@@ -99,6 +106,7 @@ impl Service for UserService {
             .task("second factors sealed anew", move |shutdown| {
                 workers::reseal(resealing.clone(), reseal, shutdown)
             })
+            .task("erasures", move |shutdown| metrics::keep(measured.clone(), shutdown))
             .task("sessions", move |shutdown| {
                 workers::sweep_sessions(background.clone(), sweep, shutdown)
             }))

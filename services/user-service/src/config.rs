@@ -26,6 +26,8 @@ pub struct Settings {
     pub sessions: SessionSettings,
     /// `user-service.tsk`: how long what is sent by mail is good.
     pub mail_tokens: MailTokenSettings,
+    /// `user-service.tsk`: how the erasure of a deleted user is seen through.
+    pub erasure: ErasureSettings,
     /// `user-service.tsk`: what becomes of passwords that are guessed at.
     pub sign_in: BackoffSettings,
     /// `user-service.tsk`: codes of authenticator apps.
@@ -46,6 +48,7 @@ impl Settings {
         errors.extend(self.password.check());
         errors.extend(self.sessions.check());
         errors.extend(self.mail_tokens.check());
+        errors.extend(self.erasure.check());
         errors.extend(self.sign_in.check("sign_in"));
         errors.extend(self.second_factor.check());
         errors.extend(self.external_issuer.check(platform));
@@ -135,5 +138,20 @@ impl MailTokenSettings {
         let reset =
             ValidationError::outside("mail_tokens.password_reset_expiration", reset, bounds);
         [verification, reset].into_iter().flatten().collect()
+    }
+}
+
+/// Section `[erasure]`.
+#[derive(Debug, Clone, Deserialize)]
+pub struct ErasureSettings {
+    /// How long services may take to confirm that they erased a user; then they are asked again.
+    pub confirm_within: Duration,
+}
+
+impl ErasureSettings {
+    fn check(&self) -> Option<ValidationError> {
+        // A week at most: within the month that the law gives, they are asked several times.
+        let bounds = Duration::from_secs(1)..=Duration::from_hours(24 * 7);
+        ValidationError::outside("erasure.confirm_within", self.confirm_within, bounds)
     }
 }

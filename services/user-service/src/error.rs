@@ -7,6 +7,7 @@ use auth::{ScopeError, SealError, TokenError};
 use chassis::Problem;
 use chassis::database::{self, Fault};
 use chassis::problem::kind;
+use messaging::process_manager::ProcessError;
 use messaging::{EnqueueError, Verdict};
 use rate_limit::RateLimited;
 
@@ -64,8 +65,21 @@ pub(crate) enum Error {
     OutOfTime,
     #[error(transparent)]
     Enqueue(#[from] EnqueueError),
+    #[error(transparent)]
+    Process(ProcessError),
     #[error("database fault")]
     Database(#[from] sqlx::Error),
+}
+
+/// A process fails with the database and the outbox that it is kept in; else it is its own fault.
+impl From<ProcessError> for Error {
+    fn from(error: ProcessError) -> Self {
+        match error {
+            ProcessError::Database(error) => Self::Database(error),
+            ProcessError::Enqueue(error) => Self::Enqueue(error),
+            error => Self::Process(error),
+        }
+    }
 }
 
 /// To a transaction, which does its work again where that helps.
@@ -166,6 +180,7 @@ impl From<Error> for Problem {
                 )
             }
             Error::Enqueue(_)
+            | Error::Process(_)
             | Error::Seal(_)
             | Error::Token(_)
             | Error::Password(PasswordError::Failed) => {
@@ -191,6 +206,7 @@ impl From<Error> for Verdict {
             Error::Domain(DomainError::UnknownStatus) => Self::retry(error),
             Error::Database(error) => error.into(),
             Error::Enqueue(error) => error.into(),
+            Error::Process(error) => error.into(),
             Error::Domain(_)
             | Error::Refused(_)
             | Error::Scopes(_)

@@ -1,9 +1,9 @@
 //! What happened to a user, as the contract that the other services read.
 
 use contracts::user::{
-    MailTokenId, UserCreated, UserDeleted, UserEmailChangeRequested,
-    UserEmailVerificationRequested, UserPasswordChanged, UserPasswordResetRequested,
-    UserSecondFactorDisabled, UserSecondFactorEnabled, UserUpdated,
+    MailTokenId, UserCreated, UserEmailChangeRequested, UserEmailVerificationRequested,
+    UserPasswordChanged, UserPasswordResetRequested, UserSecondFactorDisabled,
+    UserSecondFactorEnabled, UserUpdated,
 };
 use messaging::{EnqueueError, Outbox, erasure};
 use sqlx::PgConnection;
@@ -11,18 +11,20 @@ use sqlx::PgConnection;
 use chassis::Clock;
 
 use crate::domain::{Event, MailToken, User};
+use crate::erasure::{self as erasures, ErasureTerms, Message};
+use crate::error::Error;
 
 /// The key in `[exchanges]` of what they are published through.
 pub(crate) const EXCHANGE: &str = <UserCreated as contracts::Event>::EXCHANGE;
 
 /// Writes the events to the outbox, in the transaction that saves the user.
 pub(crate) async fn enqueue(
-    outbox: &Outbox,
-    clock: &Clock,
+    (outbox, clock): (&Outbox, &Clock),
+    terms: &ErasureTerms,
     tx: &mut PgConnection,
     user: &User,
     events: Vec<Event>,
-) -> Result<(), EnqueueError> {
+) -> Result<(), Error> {
     // Some events change nothing of the user that has a time.
     let user_id = user.id;
     let at = user.updated_at;
@@ -84,9 +86,11 @@ pub(crate) async fn enqueue(
                 outbox.enqueue(tx, id, now, &UserSecondFactorDisabled { user_id }).await?;
             }
             Event::Deleted => {
-                // What was said about the user before goes; that they are gone stays.
+                // What was said about the user before goes; that they are gone stays: `user.deleted`, which
+                // the first step of the erasure sends.
                 erasure::erase(tx, user_id.as_uuid()).await?;
-                outbox.enqueue(tx, id, at, &UserDeleted { user_id }).await?;
+                let deleted = Message::Deleted { user_id, terms: terms.at(now) };
+                erasures::step((outbox, clock), tx, (user_id, at), deleted).await?;
             }
         }
     }

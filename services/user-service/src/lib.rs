@@ -45,7 +45,7 @@
 //! A handler asks for more than the policy says: that the row is the caller's own, the password, a code, the
 //! token of a mail.
 //!
-//! Publishes `user.created`, `user.updated`, `user.deleted`, `user.email_verification_requested`,
+//! Publishes `user.created`, `user.updated`, `user.deleted`, `user.erasure_timed_out`, `user.email_verification_requested`,
 //! `user.email_change_requested`, `user.password_reset_requested`, `user.password_changed`,
 //! `user.second_factor_enabled`, `user.second_factor_disabled`, `user.recovery_code_used`,
 //! `user.external_account_linked`, `user.external_account_unlinked` and
@@ -53,6 +53,8 @@
 //! Tells all services which sessions have ended ([`platform::EndedFeed`]).
 //! Calls payment-service and notification-service, for what they know of a user, and the external issuer.
 //! Consumes `notification.failed`: a permanent failure marks the address that failed undeliverable.
+//! Consumes `erasure.confirmed` and `user.erasure_timed_out`: the erasure of a deleted user is led until every
+//! service that hears of it has confirmed.
 //! Tables: `users`, `sessions`, `former_refresh_tokens`, `ended_sessions`, `mail_tokens`,
 //! `password_reset_requests`, `second_factors`, `external_accounts`, `external_flows`, and those that
 //! all services have ([`platform`]).
@@ -65,6 +67,7 @@ mod routes;
 mod consumer;
 mod workers;
 
+mod erasure;
 mod error;
 mod events;
 mod external_issuer;

@@ -1,12 +1,19 @@
-//! What is counted of sign-ins, sessions, passwords, codes and tokens that go by mail.
+//! What is counted of sign-ins, sessions, passwords, codes, tokens that go by mail, and erasures.
 
+use std::convert::Infallible;
 use std::sync::LazyLock;
+use std::time::Duration;
 
+use chassis::CancellationToken;
 use prometheus::IntCounter;
-use telemetry::metrics::counter;
+use telemetry::metrics::{counter, gauge};
+use tokio::time::sleep;
 
 use crate::domain::Purpose;
-use crate::store::Refreshed;
+use crate::store::{Refreshed, Store};
+
+/// How often erasures that take too long are counted.
+const INTERVAL: Duration = Duration::from_secs(5);
 
 /// The refreshes, by outcome.
 struct Refreshes {
@@ -137,6 +144,24 @@ static MAIL_TOKENS: LazyLock<[[IntCounter; 3]; 2]> = LazyLock::new(|| {
     })
 });
 
+/// What became of the erasure of a deleted user.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum ErasureOutcome {
+    /// The user was deleted.
+    Begun,
+    /// Every service has confirmed.
+    Completed,
+    /// The time was up, and not every service had.
+    AskedAgain,
+}
+
+static ERASURES: LazyLock<[IntCounter; 3]> = LazyLock::new(|| {
+    let help = "Erasures of deleted users, by what became of them: begun, completed, where every service has \
+                confirmed, or asked_again, where not every service had in time.";
+    let family = counter("user_erasures_total", help, &["outcome"]);
+    ["begun", "completed", "asked_again"].map(|outcome| family.with_label_values(&[outcome]))
+});
+
 /// Shows all outcomes from the beginning: the first one of each is an increase too.
 pub(crate) fn register() {
     LazyLock::force(&REFRESHES);
@@ -145,6 +170,7 @@ pub(crate) fn register() {
     LazyLock::force(&EXTERNAL);
     LazyLock::force(&PASSWORD_CHANGES);
     LazyLock::force(&MAIL_TOKENS);
+    LazyLock::force(&ERASURES);
 }
 
 /// Counts a change of a password.
@@ -156,6 +182,34 @@ pub(crate) fn password_changed(outcome: PasswordChange) {
         PasswordChange::Failed => failed.inc(),
         PasswordChange::Refused => refused.inc(),
     }
+}
+
+/// Counts an erasure.
+pub(crate) fn erasure(outcome: ErasureOutcome) {
+    let [begun, completed, asked_again] = &*ERASURES;
+    match outcome {
+        ErasureOutcome::Begun => begun.inc(),
+        ErasureOutcome::Completed => completed.inc(),
+        ErasureOutcome::AskedAgain => asked_again.inc(),
+    }
+}
+
+/// Keeps the number of erasures that take too long, of all processes, until `shutdown`. While the database is
+/// away it stays what it was.
+pub(crate) async fn keep(store: Store, shutdown: CancellationToken) -> Result<(), Infallible> {
+    let help = "Deleted users of whom not every service has confirmed in time that it erased them.";
+    let overdue = gauge("user_erasures_overdue", help, &[]);
+    let measure = async {
+        loop {
+            match store.overdue_erasures().await {
+                Ok(count) => overdue.with_label_values::<&str>(&[]).set(count),
+                Err(error) => tracing::debug!(error = %error, "erasures were not counted"),
+            }
+            sleep(INTERVAL).await;
+        }
+    };
+    shutdown.run_until_cancelled(measure).await;
+    Ok(())
 }
 
 /// Counts a token that goes by mail.

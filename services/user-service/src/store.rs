@@ -4,6 +4,7 @@
 
 mod administrators;
 mod ended;
+mod erasures;
 mod exports;
 mod external_accounts;
 mod external_flows;
@@ -33,8 +34,10 @@ use tokio::sync::Notify;
 use uuid::Uuid;
 
 use crate::domain::{DomainError, Email, Event, Name, Status, User};
+use crate::erasure::ErasureTerms;
 use crate::error::Error;
 use crate::events;
+use crate::metrics::{self, ErasureOutcome};
 use crate::profiles::Profiles;
 
 pub(crate) use administrators::{First, appoint_first};
@@ -53,6 +56,7 @@ pub(crate) use sessions::{Opening, Shown};
 pub(crate) struct Store {
     database: Database,
     outbox: Outbox,
+    erasures: ErasureTerms,
     clock: Clock,
     profiles: Profiles,
     audit: AuditTrail,
@@ -90,7 +94,7 @@ macro_rules! select_users {
 impl Store {
     pub(crate) fn new(
         database: Database,
-        outbox: Outbox,
+        (outbox, erasures): (Outbox, ErasureTerms),
         clock: Clock,
         profiles: Profiles,
         audit: AuditTrail,
@@ -98,7 +102,17 @@ impl Store {
         sealing: SealingKeys,
     ) -> Self {
         let reset_requested = Arc::default();
-        Self { database, outbox, clock, profiles, audit, tokens, sealing, reset_requested }
+        Self {
+            database,
+            outbox,
+            erasures,
+            clock,
+            profiles,
+            audit,
+            tokens,
+            sealing,
+            reset_requested,
+        }
     }
 
     /// The same repository over other connections, such as those of background work.
@@ -196,6 +210,12 @@ impl Store {
         self.outbox.wake();
         if is_change {
             entry.log();
+            if user.status == Status::Deleted {
+                metrics::erasure(ErasureOutcome::Begun);
+                if !self.erasures.has_readers() {
+                    metrics::erasure(ErasureOutcome::Completed);
+                }
+            }
         }
         used.inspect(Entry::log);
         Ok(user)
@@ -370,7 +390,8 @@ impl Store {
         events: Vec<Event>,
     ) -> Result<(), Error> {
         let tokens: Vec<_> = events.iter().filter_map(Event::token).cloned().collect();
-        events::enqueue(&self.outbox, &self.clock, tx, user, events).await?;
+        let by = (&self.outbox, &self.clock);
+        events::enqueue(by, &self.erasures, tx, user, events).await?;
         for token in tokens {
             self.insert_token(tx, user.id, &token).await?;
         }

@@ -17,7 +17,8 @@ async fn types(queue: &DeadLetterQueue) -> BTreeSet<String> {
 }
 
 #[tokio::test]
-async fn dead_letters_that_name_an_erased_aggregate_go_and_its_deletion_and_others_stay() {
+async fn dead_letters_that_name_an_erased_aggregate_go_and_what_its_erasure_needs_and_others_stay()
+{
     let world = World::new("erasure").await;
     let queue = DeadLetterQueue::new(world.connect(), &world.settings, "user_events").unwrap();
     let (handlers, _) = Notes::new(async |_| Verdict::dead_letter("no such user"));
@@ -28,11 +29,12 @@ async fn dead_letters_that_name_an_erased_aggregate_go_and_its_deletion_and_othe
     world.emit(&outbox, &created(1)).await;
     world.emit(&outbox, &updated(2, 0)).await;
     let client = world.client().await;
-    let mut deleted = json!({"event_type": "user.deleted", "service": "user-service"});
-    let name = "";
-    deleted["data"] = json!(UserDeleted { user_id: user(1) });
-    deleted["timestamp"] = json!("2026-01-15T09:30:00Z");
-    client.publish(name, QUEUE, deleted.to_string().as_bytes()).await;
+    for event_type in ["user.deleted", "user.erasure_timed_out"] {
+        let mut needed = json!({"event_type": event_type, "service": "user-service"});
+        needed["data"] = json!(UserDeleted { user_id: user(1) });
+        needed["timestamp"] = json!("2026-01-15T09:30:00Z");
+        client.publish("", QUEUE, needed.to_string().as_bytes()).await;
+    }
     let half = format!("{{\"data\": {{\"user_id\": \"{}\", \"email\": \"a@exam", user(1));
     client.publish(EXCHANGE, "user.created", half.as_bytes()).await;
     let dead_letters = async |count| {
@@ -41,7 +43,7 @@ async fn dead_letters_that_name_an_erased_aggregate_go_and_its_deletion_and_othe
         })
         .await;
     };
-    dead_letters(4).await;
+    dead_letters(5).await;
 
     let database = Database::from(world.pool.clone());
     assert_eq!(queue.erase(&database).await.unwrap().erased, 0, "nobody is erased yet");
@@ -51,7 +53,7 @@ async fn dead_letters_that_name_an_erased_aggregate_go_and_its_deletion_and_othe
     let eraser = Eraser::new(database, queue.clone());
     let _eraser = Running::start(|shutdown| eraser.run(shutdown));
 
-    dead_letters(2).await;
-    let left = ["user.deleted", "user.updated"].map(str::to_owned);
+    dead_letters(3).await;
+    let left = ["user.deleted", "user.erasure_timed_out", "user.updated"].map(str::to_owned);
     assert_eq!(types(&queue).await, BTreeSet::from(left));
 }

@@ -67,7 +67,12 @@ enum State {
 
 #[derive(Debug, Clone, Copy)]
 enum Message {
-    Placed { payment_id: PaymentId, pay_until: DateTime<Utc> },
+    Placed {
+        payment_id: PaymentId,
+        pay_until: DateTime<Utc>,
+    },
+    /// Somebody looked at it: it goes on waiting.
+    Viewed,
     Paid,
     TimedOut,
 }
@@ -83,6 +88,9 @@ impl Process for Order {
                 Step::to(State::AwaitsPayment { payment_id })
                     .deadline(pay_until, OrderTimedOut { payment_id }),
             ),
+            (Some(state @ State::AwaitsPayment { .. }), Message::Viewed) => {
+                Some(Step::to(state).keep_deadline())
+            }
             (Some(State::AwaitsPayment { payment_id }), Message::Paid) => {
                 Some(Step::to(State::Confirmed).publish(OrderConfirmed { payment_id }).end())
             }
@@ -147,8 +155,7 @@ impl Shop {
                 self.outbox.wake();
                 Verdict::Ack
             }
-            Err(ProcessError::Database(error)) => Verdict::unavailable(error),
-            Err(error) => Verdict::dead_letter(error),
+            Err(error) => error.into(),
         }
     }
 }
@@ -161,7 +168,8 @@ async fn step(
 ) -> Result<bool, ProcessError> {
     let key = id.to_string();
     let now = Utc::now();
-    process_manager::handle::<Order>(tx, outbox, &key, now, Uuid::now_v7, message).await
+    let state = process_manager::handle::<Order>(tx, outbox, &key, now, Uuid::now_v7, message);
+    Ok(state.await?.is_some())
 }
 
 #[test]
@@ -303,6 +311,53 @@ async fn a_crash_in_the_middle_of_a_step_leaves_nothing_of_it() {
 
     assert!(committed(&database, &outbox, payment_id, Message::Paid).await);
     assert_eq!(events_of(&world, payment_id).await, ["order.confirmed"]);
+}
+
+#[tokio::test]
+async fn a_step_that_keeps_the_deadline_leaves_it_be_and_sets_none_that_is_under_way_again() {
+    let world = World::new("order kept").await;
+    let database = Database::from(world.pool.clone());
+    let outbox = world.outbox();
+    let payment_id = id(1);
+    let pay_until = Utc::now() + TimeDelta::hours(1);
+    assert!(
+        committed(&database, &outbox, payment_id, Message::Placed { payment_id, pay_until }).await
+    );
+    let scheduled = async || {
+        let ids = sqlx::query_scalar("select event_id from messaging_scheduled");
+        ids.fetch_all(&world.pool).await.unwrap() as Vec<Uuid>
+    };
+    let before = scheduled().await;
+    assert!(committed(&database, &outbox, payment_id, Message::Viewed).await);
+    assert_eq!((scheduled().await, before.len()), (before, 1));
+
+    // Its time comes, and it is not handled yet.
+    let due = "update messaging_scheduled set due_at = now()";
+    sqlx::query(due).execute(&world.pool).await.unwrap();
+    assert_eq!(messaging::schedule::release_due(&database).await.unwrap(), 1);
+    assert!(committed(&database, &outbox, payment_id, Message::Viewed).await);
+    assert!(scheduled().await.is_empty(), "a second time-out would come");
+    assert_eq!(events_of(&world, payment_id).await, ["order.timed_out"]);
+}
+
+#[tokio::test]
+async fn processes_that_take_too_long_are_counted_until_they_end() {
+    let world = World::new("order open").await;
+    let database = Database::from(world.pool.clone());
+    let outbox = world.outbox();
+    let pay_until = Utc::now() + TimeDelta::hours(1);
+    for number in 1..=3 {
+        let payment_id = id(number);
+        committed(&database, &outbox, payment_id, Message::Placed { payment_id, pay_until }).await;
+    }
+    committed(&database, &outbox, id(1), Message::Paid).await;
+    let begun =
+        "update messaging_processes set begun_at = begun_at - interval '1 day' where key <> $1";
+    sqlx::query(begun).bind(id(3).to_string()).execute(&world.pool).await.unwrap();
+
+    let hour_ago = Utc::now() - TimeDelta::hours(1);
+    let count = process_manager::count_open::<Order>(&database, hour_ago).await.unwrap();
+    assert_eq!(count, 1, "one has ended, one is young");
 }
 
 #[tokio::test]

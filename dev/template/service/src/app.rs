@@ -20,7 +20,12 @@ pub struct SampleService;
 impl Service for SampleService {
     const NAME: &'static str = "sample-service";
     const QUEUE: &'static str = QUEUE;
-    const EXCHANGES: &'static [&'static str] = &[events::EXCHANGE];
+    const EXCHANGES: &'static [&'static str] = &[
+        events::EXCHANGE,
+        // template: if events=user
+        events::ERASURES,
+        // template: end
+    ];
     const CALLS: &'static [&'static str] = &[USER_SERVICE];
     type Settings = Settings;
     type State = AppState;

@@ -36,11 +36,11 @@ impl Events {
     }
 
     // template: if events=user
-    /// Erases what the user made.
+    /// Erases what the user made, and confirms it.
     async fn user_deleted(self, deleted: Delivery<UserDeleted>) -> Result<(), Error> {
         let now = self.clock.now();
         let erase = |sample: Sample| sample.erase(now);
-        self.store.change_once(&deleted.inbox_key(), deleted.data.user_id, erase).await
+        self.store.erase_once(&deleted.inbox_key(), deleted.data.user_id, erase).await
     }
     // template: end
 

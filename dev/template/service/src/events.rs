@@ -1,6 +1,10 @@
 //! What happened here, as the contract that the other services read.
 
 use chassis::Clock;
+// template: if events=user
+use contracts::UserId;
+use contracts::erasure::ErasureConfirmed;
+// template: end
 use contracts::sample::SampleCreated;
 use messaging::{EnqueueError, Outbox};
 use sqlx::PgConnection;
@@ -9,6 +13,10 @@ use crate::domain::{Event, Sample};
 
 /// The key in `[exchanges]` of what they are published through.
 pub(crate) const EXCHANGE: &str = <SampleCreated as contracts::Event>::EXCHANGE;
+// template: if events=user
+/// The key in `[exchanges]` of what is answered to a deletion.
+pub(crate) const ERASURES: &str = <ErasureConfirmed as contracts::Event>::EXCHANGE;
+// template: end
 
 /// Writes the events to the outbox, in the transaction that saves the sample.
 pub(crate) async fn enqueue(
@@ -31,3 +39,14 @@ pub(crate) async fn enqueue(
     }
     Ok(())
 }
+
+// template: if events=user
+/// Says that what the service knew of a user is erased, in the transaction that erases it.
+pub(crate) async fn confirm_erasure(
+    (outbox, clock): (&Outbox, &Clock),
+    tx: &mut PgConnection,
+    user_id: UserId,
+) -> Result<(), EnqueueError> {
+    outbox.enqueue(tx, clock.new_id(), clock.now(), &ErasureConfirmed { user_id }).await
+}
+// template: end

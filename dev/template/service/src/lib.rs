@@ -14,6 +14,7 @@
 //! Asks user-service whether the user is active.
 //! Publishes `sample.created` to `sample.events`.
 // template: if events=user
+//! Publishes `erasure.confirmed` to `erasure.events`, in answer to each `user.deleted`.
 //! Consumes `user.deleted`: closes what the user made, and erases it.
 // template: end
 // template: if events=payment

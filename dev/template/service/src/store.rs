@@ -1,5 +1,5 @@
 //! The only file with SQL. All samples change through the store's methods: `create` and `change` for
-//! requests, `change_once` for messages; what happened is saved and sent together or not at all.
+//! requests, those that end with `_once` for messages; what happened is saved and sent together or not at all.
 
 use std::time::Duration;
 
@@ -124,6 +124,37 @@ impl Store {
         self.write(tx, seen, decided).await
     }
 
+    // template: if events=user
+    /// Erases all that a user has as `erase` says, and confirms it, for a message; a message seen before
+    /// changes nothing.
+    pub(crate) async fn erase_once(
+        &self,
+        message: &InboxKey,
+        user: UserId,
+        erase: impl Fn(Sample) -> Decided + Send + Sync,
+    ) -> Result<(), Error> {
+        self.database
+            .transaction(|tx| self.erase_all(tx, message, user, &erase).scope_boxed())
+            .await?;
+        self.outbox.wake();
+        Ok(())
+    }
+
+    async fn erase_all(
+        &self,
+        tx: &mut PgConnection,
+        message: &InboxKey,
+        user: UserId,
+        erase: &(impl Fn(Sample) -> Decided + Sync),
+    ) -> Result<(), Error> {
+        if self.change_all(tx, message, user, erase).await? {
+            events::confirm_erasure((&self.outbox, &self.clock), tx, user).await?;
+        }
+        Ok(())
+    }
+    // template: end
+
+    // template: if events=payment
     /// Changes all that a user has as `decide` says, for a message; a message seen before changes
     /// nothing.
     pub(crate) async fn change_once(
@@ -138,22 +169,24 @@ impl Store {
         self.outbox.wake();
         Ok(())
     }
+    // template: end
 
+    /// Changes all that a user has as `decide` says; false where the message was seen before.
     async fn change_all(
         &self,
         tx: &mut PgConnection,
         message: &InboxKey,
         user: UserId,
         decide: &(impl Fn(Sample) -> Decided + Sync),
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         if !message.claim(tx).await? {
-            return Ok(());
+            return Ok(false);
         }
         let mut after = Uuid::nil();
         while let Some(last) = self.change_batch(tx, user, after, decide).await? {
             after = last;
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Locks the user's next rows after an id, decides, saves, sends; gives the last row's id.

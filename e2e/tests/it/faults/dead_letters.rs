@@ -74,7 +74,7 @@ async fn a_message_of_an_unknown_type_is_dead_lettered_shown_and_discarded() {
     assert_eq!(discard(&system, &admin, confirmed).await["discarded"], 1);
 }
 
-async fn discard(system: &System, token: &str, body: Value) -> Value {
+pub(crate) async fn discard(system: &System, token: &str, body: Value) -> Value {
     let url = system.payments.url("/admin/queues/payment-service.events/discard");
     let request = system.request(Method::POST, &url).bearer_auth(token).json(&body);
     request.send().await.unwrap().json().await.unwrap()

@@ -1,6 +1,6 @@
 //! What users' events lead to.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use testkit::eventually;
 use uuid::Uuid;
 
@@ -188,6 +188,39 @@ async fn deleted(app: &TestApp, person: &Person) {
         (app.count(query).await == 1).then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn each_deletion_is_confirmed_in_the_transaction_that_forgets_the_contact() {
+    let app = TestApp::start().await;
+    let person = app.welcomed().await;
+    app.plain.listen("erasure.events", "ear").await;
+    let confirmed = async || {
+        let body: Value = serde_json::from_slice(&app.plain.next("ear").await.data).unwrap();
+        assert_eq!(body["event_type"], "erasure.confirmed");
+        assert_eq!(body["service"], "notification-service");
+        assert_eq!(body["data"], json!({"user_id": person.id}), "and nothing else");
+    };
+    let gone = "select count(*) from contacts where email is null";
+    let confirmations =
+        "select count(*) from messaging_outbox where routing_key = 'erasure.confirmed'";
+    let database = &app.fixture.database;
+    database.refuse_commits("contacts").await;
+    app.happened("user.deleted", &json!({"user_id": person.id}), 30).await;
+    eventually("a commit is refused", async || database.has_refused_a_commit().await.then_some(()))
+        .await;
+    assert_eq!((app.count(gone).await, app.count(confirmations).await), (0, 0));
+    database.allow_commits().await;
+    confirmed().await;
+    assert_eq!(app.count(gone).await, 1);
+
+    // Asked again, it erases again, and says so; what comes late says nothing.
+    app.happened("user.deleted", &json!({"user_id": person.id}), 31).await;
+    confirmed().await;
+    app.paid(person.id, Uuid::now_v7()).await;
+    app.until_handled(4).await;
+    assert_eq!(app.plain.waiting("ear").await, 0);
+    assert_eq!(app.count(confirmations).await, 0);
 }
 
 #[tokio::test]

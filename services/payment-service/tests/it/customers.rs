@@ -119,6 +119,41 @@ async fn a_message_that_makes_no_sense_is_dead_lettered_and_the_next_is_handled(
 }
 
 #[tokio::test]
+async fn each_deletion_is_confirmed_in_the_transaction_that_closes_the_customer() {
+    let app = TestApp::start().await;
+    app.plain.listen("erasure.events", "ear").await;
+    let payer = app.payer();
+    let confirmed = async || {
+        let body: Value = serde_json::from_slice(&app.plain.next("ear").await.data).unwrap();
+        assert_eq!(body["event_type"], "erasure.confirmed");
+        assert_eq!(body["service"], "payment-service");
+        assert_eq!(body["data"], json!({"user_id": payer.id}), "and nothing else");
+    };
+    app.fixture.database.refuse_commits("customers").await;
+    deleted(&app.plain, payer.id).await;
+    eventually("a commit is refused", async || {
+        app.fixture.database.has_refused_a_commit().await.then_some(())
+    })
+    .await;
+    for table in ["customers", "messaging_outbox", "messaging_inbox"] {
+        assert_eq!(app.rows(table).await, 0, "{table}");
+    }
+    app.fixture.database.allow_commits().await;
+    confirmed().await;
+    assert_eq!(app.rows("customers").await, 1);
+
+    // Asked again, it erases again, and says so.
+    let again = json!({"user_id": payer.id});
+    app.plain.publish_at("user.deleted", &again, "2026-01-02T00:00:00Z").await;
+    confirmed().await;
+    until_handled(&app, 2).await;
+    let closed =
+        app.count("select count(*) from customers where closed_at < '2026-01-01T12:00:00Z'").await;
+    assert_eq!(closed, 1, "it stays closed since then");
+    assert_eq!(app.plain.waiting("ear").await, 0);
+}
+
+#[tokio::test]
 async fn what_a_user_wrote_goes_with_the_user_and_the_payment_stays() {
     let app = TestApp::start().await;
     let payer = app.payer();

@@ -9,6 +9,7 @@ mod bad_input;
 mod cached;
 mod documents;
 mod ended;
+mod erasures;
 mod events;
 mod external;
 mod external_ends;

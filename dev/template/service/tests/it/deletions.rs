@@ -1,7 +1,7 @@
 // template: if events=user
 //! What a user's deletion leads to.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::app::TestApp;
 
@@ -19,6 +19,20 @@ async fn of_a_deleted_user_nothing_is_left_and_others_keep_what_is_theirs() {
     assert_eq!(app.shown(&kept).await, kept);
     let left = "select count(*) from samples where samples::text like '%Lovelace%'";
     assert_eq!(app.count(left).await, 0);
+}
+
+#[tokio::test]
+async fn each_deletion_of_a_user_is_confirmed_also_of_one_who_made_nothing() {
+    let app = TestApp::start().await;
+    app.plain.listen("erasure.events", "ear").await;
+    let ada = app.person();
+    for time in ["2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"] {
+        app.plain.publish_at("user.deleted", &json!({"user_id": ada.id}), time).await;
+        let confirmed: Value = serde_json::from_slice(&app.plain.next("ear").await.data).unwrap();
+        assert_eq!(confirmed["event_type"], "erasure.confirmed");
+        assert_eq!(confirmed["service"], "sample-service");
+        assert_eq!(confirmed["data"], json!({"user_id": ada.id}));
+    }
 }
 
 #[tokio::test]

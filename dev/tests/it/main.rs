@@ -45,9 +45,9 @@ mod redis;
 #[cfg(target_os = "linux")]
 mod replace;
 #[cfg(target_os = "linux")]
-mod shared_server;
+mod sandbox;
 #[cfg(target_os = "linux")]
-mod slot;
+mod shared_server;
 #[cfg(target_os = "linux")]
 mod system;
 #[cfg(target_os = "linux")]

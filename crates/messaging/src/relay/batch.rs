@@ -118,6 +118,9 @@ impl Batch {
             }
         }
         if !held.rows.is_empty() {
+            // A hold that a crash forgot would let later rows of its aggregate pass: only what was sent may be
+            // forgotten.
+            sqlx::raw_sql("set local synchronous_commit to default").execute(&mut *tx).await?;
             held.write(tx).await?;
         }
         if !sent.is_empty() {

@@ -25,8 +25,8 @@ impl Lease {
     /// transaction their limits. The database ends the transaction when it is idle for twice
     /// `confirm_timeout` and a statement's time: longer than a batch can take.
     ///
-    /// The commit does not wait for the disk. What a server loses by a crash at that moment is that rows
-    /// were sent: they are sent again, under the ids that inboxes know.
+    /// The commit does not wait for the disk, unless rows are [held](super::batch). What a server loses by a
+    /// crash at that moment is that rows were sent: they are sent again, under the ids that inboxes know.
     pub(super) async fn take(
         database: &Database,
         partition: i16,

@@ -1,7 +1,6 @@
 //! What happened to a notification, as the contract that the other services read.
 
 use chassis::Clock;
-use contracts::UserId;
 use contracts::erasure::ErasureConfirmed;
 use contracts::notification::{NotificationFailed, NotificationSent};
 use messaging::{EnqueueError, Outbox};
@@ -55,13 +54,4 @@ pub(crate) async fn enqueue(
         }
     }
     Ok(())
-}
-
-/// Says that what the service knew of a user is erased, in the transaction that erases it.
-pub(crate) async fn confirm_erasure(
-    (outbox, clock): (&Outbox, &Clock),
-    tx: &mut PgConnection,
-    user_id: UserId,
-) -> Result<(), EnqueueError> {
-    outbox.enqueue(tx, clock.new_id(), clock.now(), &ErasureConfirmed { user_id }).await
 }

@@ -11,6 +11,7 @@ use chassis::Clock;
 use chassis::database::{Database, FutureExt};
 use chassis::page::{Page, PageRequest};
 use chrono::{DateTime, Utc};
+use contracts::erasure::ErasureConfirmed;
 use contracts::{MailTokenId, NotificationId, UserId};
 use messaging::Outbox;
 use messaging::inbox::InboxKey;
@@ -156,7 +157,8 @@ impl Store {
     ) -> Result<(), Error> {
         let user = gone.user_id;
         if self.apply(tx, message, user, &|_| Ok((gone.clone(), vec![]))).await? {
-            events::confirm_erasure((&self.outbox, &self.clock), tx, user).await?;
+            let confirmed = ErasureConfirmed { user_id: user };
+            self.outbox.enqueue(tx, self.clock.new_id(), self.clock.now(), &confirmed).await?;
         }
         Ok(())
     }

@@ -1,7 +1,6 @@
 //! What happened to a payment, as the contract that the other services read.
 
 use chassis::Clock;
-use contracts::UserId;
 use contracts::erasure::ErasureConfirmed;
 use contracts::payment::{PaymentCompleted, PaymentFailed};
 use messaging::{EnqueueError, Outbox};
@@ -45,13 +44,4 @@ pub(crate) async fn enqueue(
         }
     }
     Ok(())
-}
-
-/// Says that what the service knew of a user is erased, in the transaction that erases it.
-pub(crate) async fn confirm_erasure(
-    (outbox, clock): (&Outbox, &Clock),
-    tx: &mut PgConnection,
-    user_id: UserId,
-) -> Result<(), EnqueueError> {
-    outbox.enqueue(tx, clock.new_id(), clock.now(), &ErasureConfirmed { user_id }).await
 }

@@ -16,6 +16,7 @@ use chassis::Clock;
 use chassis::database::{Database, FutureExt};
 use chassis::page::{Page, PageRequest};
 use chrono::{DateTime, Utc};
+use contracts::erasure::ErasureConfirmed;
 use contracts::user::UserCreated;
 use contracts::{PaymentId, UserId};
 use messaging::inbox::{self, InboxKey};
@@ -182,7 +183,8 @@ impl Store {
         // What the user wrote goes by a trigger, so that it does wherever a customer is closed.
         erasure::erase(tx, user.as_uuid()).await?;
         save_customer(tx, &customer).await?;
-        Ok(events::confirm_erasure((&self.outbox, &self.clock), tx, user).await?)
+        let confirmed = ErasureConfirmed { user_id: user };
+        Ok(self.outbox.enqueue(tx, self.clock.new_id(), self.clock.now(), &confirmed).await?)
     }
 
     /// One payment.

@@ -62,7 +62,7 @@ impl Events {
         match self.store.time_out_erasure_once(&timed_out.inbox_key(), user).await? {
             // Nobody has answered since: those who were missing read the event no more.
             Some(waiting) if waiting.missing.is_empty() => {
-                metrics::erasure(ErasureOutcome::Completed);
+                metrics::erasure(ErasureOutcome::Unconfirmed);
                 tracing::warn!(
                     user.id = %user,
                     "an erasure ended unconfirmed: the services that were missing are no readers any more"

@@ -153,13 +153,17 @@ pub(crate) enum ErasureOutcome {
     Completed,
     /// The time was up, and not every service had.
     AskedAgain,
+    /// Those that had not are no readers of deletions any more.
+    Unconfirmed,
 }
 
-static ERASURES: LazyLock<[IntCounter; 3]> = LazyLock::new(|| {
+static ERASURES: LazyLock<[IntCounter; 4]> = LazyLock::new(|| {
     let help = "Erasures of deleted users, by what became of them: begun, completed, where every service has \
-                confirmed, or asked_again, where not every service had in time.";
+                confirmed, asked_again, where not every service had in time, or unconfirmed, where those that had \
+                not are no readers any more.";
     let family = counter("user_erasures_total", help, &["outcome"]);
-    ["begun", "completed", "asked_again"].map(|outcome| family.with_label_values(&[outcome]))
+    ["begun", "completed", "asked_again", "unconfirmed"]
+        .map(|outcome| family.with_label_values(&[outcome]))
 });
 
 /// Shows all outcomes from the beginning: the first one of each is an increase too.
@@ -186,11 +190,12 @@ pub(crate) fn password_changed(outcome: PasswordChange) {
 
 /// Counts an erasure.
 pub(crate) fn erasure(outcome: ErasureOutcome) {
-    let [begun, completed, asked_again] = &*ERASURES;
+    let [begun, completed, asked_again, unconfirmed] = &*ERASURES;
     match outcome {
         ErasureOutcome::Begun => begun.inc(),
         ErasureOutcome::Completed => completed.inc(),
         ErasureOutcome::AskedAgain => asked_again.inc(),
+        ErasureOutcome::Unconfirmed => unconfirmed.inc(),
     }
 }
 

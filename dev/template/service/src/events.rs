@@ -2,7 +2,6 @@
 
 use chassis::Clock;
 // template: if events=user
-use contracts::UserId;
 use contracts::erasure::ErasureConfirmed;
 // template: end
 use contracts::sample::SampleCreated;
@@ -39,14 +38,3 @@ pub(crate) async fn enqueue(
     }
     Ok(())
 }
-
-// template: if events=user
-/// Says that what the service knew of a user is erased, in the transaction that erases it.
-pub(crate) async fn confirm_erasure(
-    (outbox, clock): (&Outbox, &Clock),
-    tx: &mut PgConnection,
-    user_id: UserId,
-) -> Result<(), EnqueueError> {
-    outbox.enqueue(tx, clock.new_id(), clock.now(), &ErasureConfirmed { user_id }).await
-}
-// template: end

@@ -7,6 +7,9 @@ use chassis::Clock;
 use chassis::database::{Database, FutureExt};
 use chrono::{DateTime, Utc};
 use contracts::UserId;
+// template: if events=user
+use contracts::erasure::ErasureConfirmed;
+// template: end
 use contracts::sample::SampleId;
 use messaging::Outbox;
 use messaging::inbox::InboxKey;
@@ -148,7 +151,8 @@ impl Store {
         erase: &(impl Fn(Sample) -> Decided + Sync),
     ) -> Result<(), Error> {
         if self.change_all(tx, message, user, erase).await? {
-            events::confirm_erasure((&self.outbox, &self.clock), tx, user).await?;
+            let confirmed = ErasureConfirmed { user_id: user };
+            self.outbox.enqueue(tx, self.clock.new_id(), self.clock.now(), &confirmed).await?;
         }
         Ok(())
     }
